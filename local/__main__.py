@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import errno
+import ipaddress
+import json
 import logging
 import os
 import signal
@@ -68,7 +70,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _services(arguments: argparse.Namespace) -> int:
-    with services(_options(arguments), host=arguments.host or _docker_bridge(), ingest=arguments.ingest) as path:
+    with services(_options(arguments), host=arguments.host or docker_bridge(), ingest=arguments.ingest) as path:
         common = f"--region {REGION} --env-vars {os.path.relpath(path)}"
         _say(
             "AWS stand-ins are ready (Ctrl-C stops them). In another terminal:\n\n"
@@ -79,16 +81,18 @@ def _services(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _docker_bridge() -> str:
+def docker_bridge() -> str:
     """This machine's address on Docker's own network: containers reach it, other machines do not.
 
     SAM ignores `--docker-network host`, so 127.0.0.1 would be the container itself.
     """
-    inspect = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    inspect = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     try:
-        return subprocess.run(inspect, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+        found = json.loads(subprocess.run(inspect, check=True, capture_output=True, text=True).stdout)  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
         return "127.0.0.1"
+    # A daemon that has just made its first bridge does not name the gateway: it is the subnet's first address.
+    return str(found.get("Gateway") or next(ipaddress.ip_network(found["Subnet"]).hosts()))
 
 
 def _upload_samples(url: str, options: Options) -> None:

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+import pytest
+
+from local.__main__ import docker_bridge
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -110,3 +113,23 @@ def test_services_writes_the_environment_for_sam_and_says_how_to_use_it(project:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "address"),
+    [
+        ("""echo '{"Subnet":"172.17.0.0/16","Gateway":"172.17.0.9"}'""", "172.17.0.9"),
+        # What an engine says of a bridge that it has just made.
+        ("""echo '{"Subnet":"172.18.0.0/16"}'""", "172.18.0.1"),
+        ("exit 1", "127.0.0.1"),
+    ],
+    ids=["with a gateway", "without one", "no engine"],
+)
+def test_containers_reach_the_stand_ins_on_the_bridge(
+    engine: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\n{engine}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert docker_bridge() == address
