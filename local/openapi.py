@@ -116,6 +116,7 @@ def openapi() -> dict[str, Any]:
             "version": __version__,
             "description": "Recordings that answer questions, with a citation at its second.",
         },
+        "servers": [{"url": ".", "description": "Beside this document: the stage is a part of the path"}],
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],

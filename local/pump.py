@@ -1,6 +1,6 @@
 """The SQS event source mapping: takes batches from a queue to a function, and deletes what succeeded.
 
-A message that failed comes back after a second, not after the queue's visibility timeout: nobody watches for 30 min.
+A message that failed comes back after a second, not after the queue's visibility timeout: nobody watches for 16 min.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ class Pump:
         while not self._stopping.is_set():
             try:
                 self._deliver(self._receive())
-            except Exception:
+            except Exception as error:
                 if not self._stopping.is_set():  # worker and queue are stopped under a batch in hand
-                    raise
+                    # The batch comes back by itself. A pump that ended here would leave every later upload waiting.
+                    _LOG.warning("The queue of %s could not be read: %r", self._source.function, error)
+                    self._stopping.wait(RETRY_AFTER_S)
 
     def _receive(self) -> Sequence[Mapping[str, Any]]:
         answer = self._sqs.receive_message(

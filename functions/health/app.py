@@ -7,7 +7,7 @@ import json
 from aws_lambda_powertools.event_handler import Response
 
 from lifestream import __version__
-from lifestream.api import JSON, create_app, entrypoint
+from lifestream.api import JSON, MAX_FIELD_CHARS, create_app, entrypoint
 from lifestream.config import settings
 from lifestream.errors import FieldError, InvalidRequest
 
@@ -16,7 +16,10 @@ app = create_app()
 
 @app.get("/health")
 def health() -> Response[str]:
-    deep = (app.current_event.query_string_parameters or {}).get("deep", "false").lower()
+    query = app.current_event.query_string_parameters or {}
+    if unknown := [name for name in query if name != "deep"]:
+        raise InvalidRequest([FieldError(unknown[0][:MAX_FIELD_CHARS], "is not a parameter of this route")])
+    deep = query.get("deep", "false").lower()
     if deep not in ("true", "false"):
         raise InvalidRequest([FieldError("deep", "must be true or false")])
     body: dict[str, object] = {

@@ -20,9 +20,13 @@ processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failu
 
 def handle_message(record: SQSRecord) -> None:
     logger.set_correlation_id(record.message_id)
-    last_try = int(record.attributes.approximate_receive_count) >= settings().max_receive_count
+    tries, most = int(record.attributes.approximate_receive_count), settings().max_receive_count
+    last_try = tries == most
     try:
         match read_message(record.body):
+            # The queue delivers once more than is tried, so that a try that killed the function is not the last word.
+            case ObjectCreated(key) if tries > most:
+                bootstrap.ingest().given_up(key)
             case ObjectCreated(key):
                 bootstrap.ingest().object_created(key, last_try)
             case DeletionAsked(recording_id):

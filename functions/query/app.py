@@ -18,7 +18,7 @@ def query() -> Response[str]:
     reply = bootstrap.questions().ask(
         request.query, request.filters.to_model(), request.top_k, request.min_score, with_answer=request.answer
     )
-    return respond(QueryResponse.of(request.query, reply, open_url))
+    return respond(QueryResponse.of(request.query, reply, open_url), sized_by="top_k")
 
 
 def open_url(hit: Hit) -> str | None:

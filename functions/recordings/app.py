@@ -18,7 +18,7 @@ def list_recordings() -> Response[str]:
     wanted = read_query_string(app, RecordingsQuery)
     page = bootstrap.recordings().page(wanted.limit, wanted.cursor, wanted.status)
     rows = [RecordingResponse.of(recording, _media_url(recording)) for recording in page.recordings]
-    return respond(RecordingsResponse(recordings=rows, next_cursor=page.next_cursor))
+    return respond(RecordingsResponse(recordings=rows, next_cursor=page.next_cursor), sized_by="limit")
 
 
 @app.get("/api/v1/recordings/<recording_id>")

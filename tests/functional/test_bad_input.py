@@ -117,6 +117,7 @@ INVALID_QUERIES: dict[str, tuple[dict[str, object], list[str]]] = {
     "query a list": ({"query": ["when"]}, ["query"]),
     "query empty": ({"query": ""}, ["query"]),
     "query blank": ({"query": " \t\n "}, ["query"]),
+    "query of nothing to be seen": ({"query": "\u200b\ufeff\u202e"}, ["query"]),
     "query of no-break spaces": ({"query": "\u00a0\u2003"}, ["query"]),
     "query of 2,001 characters": ({"query": "x" * 2_001}, ["query"]),
     "query of 2,001 emoji": ({"query": "🎙" * 2_001}, ["query"]),
@@ -213,7 +214,7 @@ ODD_QUESTIONS = {
     "emoji": "🎙",
     "full-text syntax": 'NEAR("a" "b")',
     "a tab and a line end": "a\ttab\nand a line",
-    "a zero-width space": "\u200b",
+    "a zero-width space in a word": "la\u200bunch",
 }
 
 
@@ -234,6 +235,9 @@ INVALID_UPLOADS: dict[str, tuple[dict[str, object], list[str]]] = {
     "filename a number": ({"filename": 5}, ["filename"]),
     "filename empty": (filed(""), ["filename"]),
     "filename blank": (filed("   "), ["filename"]),
+    "filename with a line separator": (filed("a\u2028b.vtt"), ["filename"]),
+    "filename with DEL": (filed("a\x7fb.vtt"), ["filename"]),
+    "an unusable filename, and a size": (filed("a.exe", size_bytes=62_914_560), ["filename"]),
     "filename without extension": (filed("meeting"), ["filename"]),
     "filename an extension alone": (filed(".vtt"), ["filename"]),
     "filename ends in a dot": (filed("meeting."), ["filename"]),
@@ -368,3 +372,41 @@ def test_an_error_never_repeats_what_was_sent(stack: Stack) -> None:
         response = stack.call(*QUERY, body=body)
         assert response["statusCode"] in (400, 422)
         assert planted not in response["body"]
+
+
+def test_only_so_many_errors_are_reported_and_none_at_length(stack: Stack) -> None:
+    """Beyond Lambda's 6 MB the caller would read of a function that could not be reached."""
+    many = {"query": "launch", **{f"k{nth}": 0 for nth in range(50_000)}}
+    assert len(problem_of(stack.call(*QUERY, body=many), 422)["errors"]) == 20
+    response = stack.call(*QUERY, body={"query": "launch", "k" * 1_000_000: 0})
+    problem_of(response, 422)
+    assert len(response["body"]) < 2_000
+
+
+def test_an_answer_that_cannot_be_sent_asks_for_fewer_results(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.add("launch.txt", "The launch is in June.")
+    monkeypatch.setattr("lifestream.api.MAX_RESPONSE_BYTES", 300)
+    (error,) = problem_of(stack.call(*QUERY, body={"query": "When is the launch?"}), 422)["errors"]
+    assert error["field"] == "top_k"
+    (error,) = problem_of(stack.call("recordings", "GET", "/api/v1/recordings"), 422)["errors"]
+    assert error["field"] == "limit"
+
+
+def test_a_filter_that_names_nothing_is_refused(stack: Stack, subtests: pytest.Subtests) -> None:
+    """Who works out a list of what somebody may see must not see everything when it is empty."""
+    for field in ("recording_ids", "speakers", "tags"):
+        with subtests.test(field):
+            (error,) = problem_of(stack.call(*QUERY, body={"query": "launch", "filters": {field: []}}), 422)["errors"]
+            assert error["field"] == f"filters.{field}"
+
+
+def test_health_takes_no_other_parameter(stack: Stack) -> None:
+    (error,) = problem_of(stack.call("health", "GET", "/health", query={"depp": "true"}), 422)["errors"]
+    assert error["field"] == "depp"
+
+
+def test_the_last_instant_of_the_calendar_can_be_recorded_and_found(stack: Stack) -> None:
+    instant = "9999-12-31T23:59:59.999999Z"
+    recording_id = stack.add("launch.txt", "The launch is in June.", recorded_at=instant)
+    answer = stack.ask("When is the launch?", filters={"recorded_from": instant, "recorded_to": instant})
+    assert [result["recording_id"] for result in answer["results"]] == [recording_id]

@@ -14,7 +14,7 @@ import pytest
 from lifestream.embeddings import Embedded, HashingEmbedder, Vectors
 from lifestream.errors import DependencyUnavailable
 from lifestream.ingest import Ingest
-from lifestream.models import Filters, IndexedRecording, Passage
+from lifestream.models import Filters, IndexedRecording, Passage, Status
 from lifestream.storage import StoredFile
 from lifestream.vectors import Candidates
 from tests.conftest import BUCKET, TABLE, Stack, sqs_event
@@ -334,6 +334,31 @@ def test_the_last_try_ends_as_failed_even_where_the_index_is_what_fails(stack: S
     assert recording["error"]["code"] == "indexing_failed"
 
 
+def test_a_recording_whose_every_try_died_ends_as_failed(stack: Stack) -> None:
+    """Killed for memory or time, a function has no last word: the queue's next delivery has."""
+    from lifestream import bootstrap
+
+    recording_id = stack.upload("meeting.vtt", TRANSCRIPT.encode())
+    bootstrap.recordings().advance(recording_id, Status.INDEXING)
+    assert stack.ingest(key_of(recording_id), receive_count=6) == failed(0)
+    recording = stack.recording(recording_id)
+    assert (recording["status"], recording["error"]["code"]) == ("failed", "indexing_failed")
+
+
+def test_a_try_that_died_after_its_work_was_done_is_no_failure(stack: Stack) -> None:
+    recording_id = stack.add("meeting.vtt", TRANSCRIPT)
+    assert stack.ingest(key_of(recording_id), receive_count=6) == NOTHING_FAILED
+    assert stack.recording(recording_id)["status"] == "ready"
+    assert passages_of(stack, recording_id) != []
+
+
+def test_giving_up_on_a_deleted_recording_is_nothing_to_report(stack: Stack) -> None:
+    recording_id = stack.upload("meeting.vtt", TRANSCRIPT.encode())
+    delete(stack, recording_id)
+    assert stack.ingest(key_of(recording_id), receive_count=6) == NOTHING_FAILED
+    assert stack.recording(recording_id)["status"] == "deleting"
+
+
 def test_a_failure_of_one_recording_leaves_the_others_of_its_batch_alone(stack: Stack) -> None:
     good = stack.upload("good.vtt", TRANSCRIPT.encode())
     # A row that no code of ours wrote, which cannot be read.
@@ -451,6 +476,19 @@ def test_a_deletion_while_ingesting_leaves_nothing_behind(stack: Stack, carried_
     assert_gone(stack, recording_id)
 
 
+def test_what_is_deleted_while_it_is_embedded_never_reaches_the_index(stack: Stack) -> None:
+    class StoreThatRefuses(StoreOutOfReach):
+        def put(self, recording: IndexedRecording, passages: Sequence[Passage], vectors: Vectors) -> None:
+            raise AssertionError("a deleted recording was indexed, if only for a moment")
+
+        def delete(self, recording_id: str) -> None:
+            pass
+
+    recording_id = stack.upload("meeting.vtt", TRANSCRIPT.encode())
+    embedder = EmbedderThatIsInterrupted(lambda: delete(stack, recording_id))
+    ingest_with(embedder=embedder, store=StoreThatRefuses()).object_created(key_of(recording_id))
+
+
 def test_a_deletion_during_the_last_try_leaves_nothing_to_be_found(stack: Stack) -> None:
     recording_id = stack.upload("meeting.vtt", TRANSCRIPT.encode())
 
@@ -538,5 +576,5 @@ def test_a_transcript_that_would_take_too_long_is_refused_before_any_of_it_is_in
     recording = stack.recording(recording_id)
     assert recording["status"] == "failed"
     assert recording["error"]["code"] == "too_large"
-    assert "2 (a million words)" in recording["error"]["message"]
+    assert "more than 2 passages" in recording["error"]["message"]
     assert stack.ask("What did Ada say?")["results"] == []

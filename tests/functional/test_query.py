@@ -100,14 +100,14 @@ def test_a_result_carries_all_that_is_needed_to_show_it(stack: Stack, library: d
 
 def test_a_recording_with_media_opens_at_the_passage(stack: Stack) -> None:
     from lifestream import bootstrap
-    from lifestream.ingest import index_transcript
+    from lifestream.ingest import passages_of
     from lifestream.models import IndexedRecording, Transcript, Utterance
 
     key = "uploads/talk.mp4"
     transcript = Transcript((Utterance(61_500, 64_000, "The Quillfeather launches in June.", "Dana"),))
-    index_transcript(
-        bootstrap.embedder(), bootstrap.store(), IndexedRecording("talk", "Talk", media_key=key), transcript
-    )
+    passages = passages_of("talk", transcript)
+    vectors = bootstrap.embedder().embed([passage.text for passage in passages]).vectors
+    bootstrap.store().put(IndexedRecording("talk", "Talk", media_key=key), passages, vectors)
     url = stack.ask("When does the Quillfeather launch?")["results"][0]["open_url"]
     assert url.startswith(f"https://{BUCKET}.s3.eu-west-1.amazonaws.com/{key}?")
     assert "X-Amz-Signature=" in url

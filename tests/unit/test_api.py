@@ -85,7 +85,7 @@ def test_every_error_is_in_the_table_but_what_no_request_can_meet() -> None:
     tree = {
         kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LifeStreamError)
     }
-    assert tree - set(ERRORS) == {"LifeStreamError", "UnusableRecording"}
+    assert tree - set(ERRORS) == {"LifeStreamError", "TriedTooOften", "UnusableRecording"}
 
 
 def test_errors_are_drawn_in_their_tree() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -38,7 +38,7 @@ def transcripts(draw: st.DrawFn) -> Transcript:
 
 
 def cut(*utterances: Utterance) -> list[Passage]:
-    return cut_into_passages("a", Transcript(utterances))
+    return list(cut_into_passages("a", Transcript(utterances)))
 
 
 def words_in(passages: list[Passage]) -> list[str]:
@@ -52,11 +52,36 @@ def lengths_of(passages: list[Passage]) -> list[int]:
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def test_a_passage_starts_with_the_sentence_that_starts_first() -> None:
+    """An hour-long cue is cut into sentences, and what somebody said early in that hour stands after all of them."""
+    long_cue = Utterance(0, 3_600_000, "We talk about the harvest for some ten words here. " * 25)
+    passages = cut(long_cue, Utterance(1_000, 2_000, "Quokkas live on the island."))
+    assert len(passages) == 2
+    for passage in passages:
+        for sentence in passage.sentences:
+            assert passage.start_ms <= sentence.start_ms <= sentence.end_ms <= passage.end_ms
+    assert passages[1].start_ms == 1_000
+
+
+def test_no_more_passages_are_cut_than_are_asked_for() -> None:
+    asked = 0
+
+    class Utterances(tuple[Utterance, ...]):
+        def __iter__(self) -> Iterator[Utterance]:
+            nonlocal asked
+            for asked in range(1_000_000):
+                yield Utterance(asked, asked + 1, "Ten words in a sentence make twenty sentences a passage.")
+
+    cutting = cut_into_passages("a", Transcript(Utterances()))
+    assert [next(cutting).ordinal for _ in range(3)] == [0, 1, 2]
+    assert asked < 100
+
+
 @quick
 @given(transcripts())
 def test_every_word_is_in_one_passage_and_in_order(transcript: Transcript) -> None:
     spoken = [word for utterance in transcript.utterances for word in utterance.text.split()]
-    assert words_in(cut_into_passages("a", transcript)) == spoken
+    assert words_in(list(cut_into_passages("a", transcript))) == spoken
 
 
 @quick
@@ -65,7 +90,7 @@ def test_every_word_keeps_its_speaker(transcript: Transcript) -> None:
     spoken = [(word, u.speaker) for u in transcript.utterances for word in u.text.split()]
     kept = [
         (word, sentence.speaker)
-        for passage in cut_into_passages("a", transcript)
+        for passage in list(cut_into_passages("a", transcript))
         for sentence in passage.sentences
         for word in sentence.text.split()
     ]
@@ -75,7 +100,7 @@ def test_every_word_keeps_its_speaker(transcript: Transcript) -> None:
 @quick
 @given(transcripts())
 def test_times_never_go_back_and_stay_inside_the_recording(transcript: Transcript) -> None:
-    passages = cut_into_passages("a", transcript)
+    passages = list(cut_into_passages("a", transcript))
     sentences = [sentence for passage in passages for sentence in passage.sentences]
     assert all(sentence.start_ms <= sentence.end_ms for sentence in sentences)
     assert all(before.end_ms <= after.start_ms for before, after in pairwise(sentences))
@@ -86,7 +111,7 @@ def test_times_never_go_back_and_stay_inside_the_recording(transcript: Transcrip
 @quick
 @given(transcripts())
 def test_passages_are_numbered_and_none_is_empty(transcript: Transcript) -> None:
-    passages = cut_into_passages("a", transcript)
+    passages = list(cut_into_passages("a", transcript))
     assert [passage.passage_id for passage in passages] == [f"a-{nth}" for nth in range(len(passages))]
     assert all(passage.sentences for passage in passages)
 
@@ -98,7 +123,7 @@ def test_people_who_talk_at_once_lose_no_word_and_leave_no_time_outside(
 ) -> None:
     overlapping = [Utterance(min(a, b), max(a, b), text, speaker) for text, a, b, speaker in spans]
     transcript = Transcript(tuple(sorted(overlapping, key=lambda utterance: utterance.start_ms)))
-    passages = cut_into_passages("a", transcript)
+    passages = list(cut_into_passages("a", transcript))
     assert words_in(passages) == [word for utterance in transcript.utterances for word in utterance.text.split()]
     for passage in passages:
         assert 0 <= passage.start_ms <= passage.end_ms <= transcript.duration_ms
@@ -108,7 +133,7 @@ def test_people_who_talk_at_once_lose_no_word_and_leave_no_time_outside(
 @quick
 @given(transcripts())
 def test_a_passage_is_as_long_as_its_sentences_allow(transcript: Transcript) -> None:
-    passages = cut_into_passages("a", transcript)
+    passages = list(cut_into_passages("a", transcript))
     assert all(length <= MAX_PASSAGE_WORDS for length in lengths_of(passages))
     for passage, following in pairwise(passages):
         next_sentence = following.sentences[0].text.split()
@@ -155,7 +180,7 @@ def test_a_sentence_that_fits_into_a_passage_is_not_split(length: int) -> None:
 )
 def test_an_abbreviation_ends_no_sentence(text: str) -> None:
     assert [
-        sentence.text for sentence in cut_into_passages("r", Transcript((Utterance(0, 100, text),)))[0].sentences
+        sentence.text for sentence in next(cut_into_passages("r", Transcript((Utterance(0, 100, text),)))).sentences
     ] == [text]
 
 
@@ -172,7 +197,7 @@ def test_an_abbreviation_ends_no_sentence(text: str) -> None:
 )
 def test_sentences_end_at_their_marks(text: str, sentences: list[str]) -> None:
     assert [
-        sentence.text for sentence in cut_into_passages("r", Transcript((Utterance(0, 100, text),)))[0].sentences
+        sentence.text for sentence in next(cut_into_passages("r", Transcript((Utterance(0, 100, text),)))).sentences
     ] == sentences
 
 
@@ -270,7 +295,7 @@ def seconds_to_cut(transcript: Transcript) -> float:
     taken = []
     for _ in range(2):
         started = time.process_time()
-        cut_into_passages("a", transcript)
+        list(cut_into_passages("a", transcript))
         taken.append(time.process_time() - started)
     return min(taken)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lifestream.embeddings import Embedder
-from lifestream.lexical import content_words, words_of
+from lifestream.lexical import content_words, name_key, words_of
 from lifestream.models import Answer, AnswerMode, AnswerStatus, Citation, Filters, Hit, Utterance
 from lifestream.search import DENSE_WEIGHT, search
 from lifestream.vectors import VectorStore
@@ -80,12 +80,12 @@ class ExtractiveAnswerer:
     def answer(
         self, question: str, vector: NDArray[np.float32], hits: Sequence[Hit], speakers: Sequence[str] = ()
     ) -> Answer:
-        wanted = {name.casefold() for name in speakers}
+        wanted = {name_key(name) for name in speakers}
         said = [
             (hit.passage, sentence)
             for hit in hits[:PASSAGES_READ]
             for sentence in hit.passage.sentences
-            if not wanted or (sentence.speaker or "").casefold() in wanted
+            if not wanted or name_key(sentence.speaker or "") in wanted
         ]
         # "Yes, exactly." answers nothing, unless nothing longer was said.
         sentences = [pair for pair in said if len(words_of(pair[1].text)) >= MIN_SENTENCE_WORDS] or said

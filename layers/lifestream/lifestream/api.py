@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     Model = TypeVar("Model", bound=BaseModel)
 
 PROBLEM_JSON = "application/problem+json"
+MAX_RESPONSE_BYTES = 6_000_000
+"""A little under what Lambda lets a function answer with; beyond it the caller would get a 502."""
+MAX_ERRORS_REPORTED = 20
+MAX_FIELD_CHARS = 100
 JSON = "application/json"
 
 # The first class that fits decides, so subclasses stand above their parents.
@@ -129,9 +133,13 @@ def read_query_string(app: APIGatewayRestResolver, model: type[Model]) -> Model:
         raise _request_error(error) from None
 
 
-def respond(model: BaseModel, status: int = 200) -> Response[str]:
-    """`model` as a JSON response."""
-    return Response(status_code=status, content_type=JSON, body=model.model_dump_json())
+def respond(model: BaseModel, status: int = 200, sized_by: str = "") -> Response[str]:
+    """`model` as a JSON response. Raises InvalidRequest where it is larger than can be sent: `sized_by` is the field of
+    the request that asked for so much."""
+    body = model.model_dump_json()
+    if sized_by and len(body.encode()) > MAX_RESPONSE_BYTES:
+        raise InvalidRequest([FieldError(sized_by, "asks for more than fits into an answer (6 MB): ask for fewer")])
+    return Response(status_code=status, content_type=JSON, body=body)
 
 
 def link(app: APIGatewayRestResolver, path: str) -> str:
@@ -146,7 +154,10 @@ def _request_error(error: ValidationError) -> BadRequest:
     if found[0]["type"] == "json_invalid":
         return BadRequest(f"The body is not JSON that can be read: {found[0]['msg'].removeprefix('Invalid JSON: ')}.")
     return InvalidRequest(
-        [FieldError(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in found]
+        [
+            FieldError(".".join(map(str, e["loc"]))[:MAX_FIELD_CHARS], e["msg"].removeprefix("Value error, "))
+            for e in found[:MAX_ERRORS_REPORTED]
+        ]
     )
 
 

@@ -118,7 +118,7 @@ def _snapshots() -> Snapshots:
 
 def _index_samples() -> None:
     """`sam local` with nothing behind it answers from the sample recordings that the layer carries."""
-    from lifestream.ingest import index_transcript
+    from lifestream.ingest import passages_of
     from lifestream.transcripts import parse_transcript
 
     for sample in json.loads((SAMPLES / "recordings.json").read_text(encoding="utf-8")):
@@ -129,4 +129,5 @@ def _index_samples() -> None:
             tags=tuple(sample["tags"]),
         )
         content = (SAMPLES / sample["file"]).read_bytes()
-        index_transcript(embedder(), store(), recording, parse_transcript(sample["file"], content))
+        passages = passages_of(recording.recording_id, parse_transcript(sample["file"], content))
+        store().put(recording, passages, embedder().embed([passage.text for passage in passages]).vectors)

@@ -6,6 +6,7 @@ Requests are strict: nothing is coerced, and an unknown field is refused rather 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 
 
 def _not_blank(text: str) -> str:
-    if not text.strip():
+    # Zero-width spaces and marks of direction are no text either, and `strip` leaves them.
+    if not any(character.isprintable() and not character.isspace() for character in text):
         raise ValueError("must not be blank")
     return text
 
 
 def _printable(text: str) -> str:
-    if any(ord(character) < 32 and character not in "\t\n\r" for character in text):
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") and character not in "\t\n\r" for character in text):
         raise ValueError("must not contain control characters")
     return text
 
@@ -91,7 +93,7 @@ class Request(Model):
 
 
 class UploadRequest(Request):
-    filename: Filename = Field(description="Its ending says what the file is.")
+    filename: Filename = Field(description=f"Its ending says what the file is: {' '.join(ACCEPTED_EXTENSIONS)}.")
     size_bytes: int | None = Field(default=None, ge=1, le=MAX_UPLOAD_BYTES)
     title: Title | None = Field(default=None, description="The file's name without its ending where none is given.")
     recorded_at: Instant | None = Field(default=None, description="RFC 3339, with a time zone.")
@@ -101,20 +103,21 @@ class UploadRequest(Request):
     @field_validator("size_bytes")
     @classmethod
     def _readable(cls, size_bytes: int | None, info: ValidationInfo) -> int | None:
-        is_transcript = not is_media(info.data.get("filename", ""))
+        is_transcript = "filename" in info.data and not is_media(info.data["filename"])
         if size_bytes is not None and is_transcript and size_bytes > MAX_TRANSCRIPT_BYTES:
             raise ValueError(f"must be at most {MAX_TRANSCRIPT_BYTES} for a transcript")
         return size_bytes
 
 
 class QueryFilters(Request):
-    """Values within one field are alternatives; fields narrow each other."""
+    """Values within one field are alternatives; fields narrow each other. A field that is left out narrows nothing,
+    and one that names nothing is refused: it would let through either all or none."""
 
-    recording_ids: list[RecordingId] = Field(default_factory=list, max_length=100)
+    recording_ids: list[RecordingId] = Field(default_factory=list, min_length=1, max_length=100)
     recorded_from: Instant | None = None
     recorded_to: Instant | None = None
-    speakers: list[Label] = Field(default_factory=list, max_length=20)
-    tags: list[Label] = Field(default_factory=list, max_length=20)
+    speakers: list[Label] = Field(default_factory=list, min_length=1, max_length=20)
+    tags: list[Label] = Field(default_factory=list, min_length=1, max_length=20)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> Self:

@@ -7,6 +7,7 @@ LifeStreamError
 ├── RecordingNotFound         there is no recording with this id
 ├── RecordingConflict         the recording's present state does not allow this
 ├── UnusableRecording         the file itself can never be indexed; trying again changes nothing
+├── TriedTooOften             no try at indexing a recording came to an end
 ├── IndexDamaged              an object of the index is not what was written
 └── DependencyUnavailable     a service that we need did not answer; trying again may help
 
@@ -62,6 +63,10 @@ class UnusableRecording(LifeStreamError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class TriedTooOften(LifeStreamError):
+    """The recording says so; raised, so that its message ends among the dead letters."""
 
 
 class IndexDamaged(LifeStreamError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from itertools import islice
 
 from aws_lambda_powertools import Logger
 
@@ -13,6 +14,7 @@ from lifestream.errors import (
     LifeStreamError,
     RecordingConflict,
     RecordingNotFound,
+    TriedTooOften,
     UnusableRecording,
 )
 from lifestream.media import MAX_TRANSCRIPT_BYTES, is_media
@@ -67,6 +69,17 @@ class Ingest:
                     self.recordings.advance(recording_id, Status.QUEUED)
             raise
 
+    def given_up(self, key: str) -> None:
+        """End as failed what is not ready though every try was used: the last one died out of memory or of time.
+
+        Raises TriedTooOften.
+        """
+        recording_id = recording_id_of(key)
+        with contextlib.suppress(RecordingNotFound, RecordingConflict):
+            if recording_id is not None and self.recordings.get(recording_id).status != Status.READY:
+                self._fail(recording_id, _TRIED_TOO_OFTEN)
+                raise TriedTooOften(f"No try at indexing recording {recording_id!r} came to an end.")
+
     def deletion_asked(self, recording_id: str) -> None:
         """Remove a recording: first from every answer, then its file, and last the row that says it is going."""
         try:
@@ -93,7 +106,11 @@ class Ingest:
                 "too_large", f"The transcript has {file.size_bytes:,} bytes; {MAX_TRANSCRIPT_BYTES:,} can be read."
             )
         transcript = parse_transcript(recording.filename, self.files.read(key))
-        passages = index_transcript(self.embedder, self.store, entry_of(recording), transcript)
+        passages = passages_of(recording.recording_id, transcript)
+        vectors = self.embedder.embed([passage.text for passage in passages]).vectors
+        # Embedding takes minutes. What was deleted meanwhile must not show up in an answer even for a moment.
+        self.recordings.advance(recording.recording_id, Status.INDEXING)
+        self.store.put(entry_of(recording), passages, vectors)
         if (now := self.files.describe(key)) is not None and now != file:
             raise DependencyUnavailable("uploads", "The file was replaced while it was being indexed.")
         self.recordings.advance(
@@ -118,18 +135,15 @@ class Ingest:
             self.store.delete(recording_id)
 
 
-def index_transcript(
-    embedder: Embedder, store: VectorStore, recording: IndexedRecording, transcript: Transcript
-) -> list[Passage]:
-    """Cut, embed and store; the passages as they were stored. Raises UnusableRecording where there are too many."""
-    passages = cut_into_passages(recording.recording_id, transcript)
+def passages_of(recording_id: str, transcript: Transcript) -> list[Passage]:
+    """Raise UnusableRecording where there are more than `MAX_PASSAGES`."""
+    passages = list(islice(cut_into_passages(recording_id, transcript), MAX_PASSAGES + 1))
     if len(passages) > MAX_PASSAGES:
         raise UnusableRecording(
             "too_large",
-            f"The transcript makes {len(passages):,} passages, and {MAX_PASSAGES:,} (a million words) can be indexed. "
-            "Split it into several recordings.",
+            f"The transcript makes more than {MAX_PASSAGES:,} passages (a million words), which is what can be "
+            "indexed. Split it into several recordings.",
         )
-    store.put(recording, passages, embedder.embed([passage.text for passage in passages]).vectors)
     return passages
 
 

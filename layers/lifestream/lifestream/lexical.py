@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -23,6 +24,11 @@ MAX_CONTENT_WORDS = 64
 """What is searched for grows with it, and nobody's question needs more."""
 
 STOP_WORDS = frozenset((_GRAMMAR + _ASKING).split())
+
+
+def name_key(name: str) -> str:
+    """What two spellings of one speaker's name or tag share: case, and how an accent is put together, do not count."""
+    return unicodedata.normalize("NFC", name.casefold())
 
 
 def words_of(text: str) -> list[str]:

@@ -74,7 +74,8 @@ class Passage:
 
     @property
     def start_ms(self) -> int:
-        return self.sentences[0].start_ms
+        """Where people talk at once, the first sentence need not be the one that starts first."""
+        return min(sentence.start_ms for sentence in self.sentences)
 
     @property
     def end_ms(self) -> int:

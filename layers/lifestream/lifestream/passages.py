@@ -25,7 +25,7 @@ PIECE_CHARACTERS = 2
 
 _UNSPACED_END = re.compile(r"[。！？]")
 _UNSPACED_SENTENCE = re.compile(r"[^。！？]*[。！？]+|[^。！？]+")
-_SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*\Z")
+_SENTENCE_END = re.compile(r"[.!?…。！？।؟۔][\"'”’)\]]*\Z")
 _OPENING = "([\"'“‘"
 _NOT_AN_END = frozenset(
     ["mr.", "mrs.", "ms.", "dr.", "prof.", "st.", "vs.", "e.g.", "i.e.", "etc.", "approx.", "jr.", "sr."]
@@ -40,20 +40,22 @@ class _Word(NamedTuple):
     ends_word: bool = True
 
 
-def cut_into_passages(recording_id: str, transcript: Transcript) -> list[Passage]:
-    """The transcript's passages in order of time; each closes before the sentence that would make it too long."""
-    passages: list[Passage] = []
+def cut_into_passages(recording_id: str, transcript: Transcript) -> Iterator[Passage]:
+    """The transcript's passages in order of time; each closes before the sentence that would make it too long.
+
+    One by one, so that whoever accepts only so many need not cut them all.
+    """
+    ordinal = 0
     sentences: list[Utterance] = []
     length = 0
     for speaker, turn in groupby(transcript.utterances, key=lambda utterance: utterance.speaker):
         for words in _sentences(_words(turn)):
             if sentences and length + len(words) > MAX_PASSAGE_WORDS:
-                passages.append(Passage(recording_id, len(passages), tuple(sentences)))
-                sentences, length = [], 0
+                yield Passage(recording_id, ordinal, tuple(sentences))
+                ordinal, sentences, length = ordinal + 1, [], 0
             sentences.append(_utterance(words, speaker))
             length += len(words)
-    passages.append(Passage(recording_id, len(passages), tuple(sentences)))
-    return passages
+    yield Passage(recording_id, ordinal, tuple(sentences))
 
 
 def _utterance(words: Sequence[_Word], speaker: str | None) -> Utterance:

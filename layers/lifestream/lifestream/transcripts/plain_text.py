@@ -35,8 +35,9 @@ _BARE = re.compile(rf"{_RANGE}(?:\s*[-–—|]\s+|\s+|$)")
 _NAME_AND_CLOCK = re.compile(rf"(?:\[([^\[\]]+)\]|([^\[\]()]+))\s[\[(]?({_CLOCK})[\])]?:?$")
 _MAX_CAPTION_CHARS = 80
 
-_MARK = re.compile(r"[][*_`~#>=+-]|^[0-9]")  # most lines have none
+_MARK = re.compile(r"[][*_`~#>=+-]|^[0-9|]")  # most lines have none
 _RULE = re.compile(r"(?:[-=_*]{3,}|[-=_*](?:\s[-=_*])+|[~`]{3,}[\w+-]*)$")
+_TABLE_RULE = re.compile(r"\|[\s|:-]+$")
 _HEADING = re.compile(r"#{1,6}\s+")
 _LIST_MARK = re.compile(r"(?:>\s?|[-*+]\s+(?:\[[ xX]\]\s+)?|[0-9]{1,3}[.)]\s+)+")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
@@ -103,9 +104,11 @@ def _lines(text: str, markdown: bool) -> Iterator[_Line]:
 
 
 def _without_marks(line: str) -> str:
-    """The words of a line of Markdown. A link keeps its text."""
-    if _RULE.match(line):
+    """The words of a line of Markdown. A link keeps its text, a row of a table its cells."""
+    if _RULE.match(line) or _TABLE_RULE.match(line):
         return ""
+    if line.startswith("|"):
+        line = " ".join(line.replace("|", " ").split())
     for mark in (_LIST_MARK, _HEADING):
         if match := mark.match(line):
             line = line[match.end() :]

@@ -11,11 +11,12 @@ from lifestream.errors import UnusableRecording
 from lifestream.media import MAX_TRANSCRIPT_BYTES
 from lifestream.models import Timing, Transcript, Utterance
 
-MAX_UTTERANCES = 500_000  # cues, segments, lines
-MAX_LINES = 2_500_000  # a cue is a number, a time line, two lines of words and a blank one
-MAX_WORDS = 2_000_000  # where a file has a time for each word
+# More than any file of the million words that can be indexed; the worst file within them takes 1 GB to read.
+MAX_UTTERANCES = 150_000  # cues, segments, lines
+MAX_LINES = 750_000  # a cue is a number, a time line, two lines of words and a blank one
+MAX_WORDS = 1_000_000  # where a file has a time for each word
 MAX_UTTERANCE_CHARS = 1_000_000  # 18 hours of talk without a break
-MAX_SPEAKER_CHARS = 200
+MAX_SPEAKER_CHARS = 100  # what a filter takes
 MAX_TIME_MS = 10_000 * 3_600_000 - 1  # 9999:59:59.999
 
 NO_WORDS = "The file holds no words. Upload a transcript with text in it."

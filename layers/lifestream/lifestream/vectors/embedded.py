@@ -15,7 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import faiss
@@ -24,18 +24,20 @@ from numpy.typing import NDArray
 
 from lifestream.embeddings import Vectors
 from lifestream.errors import ConfigurationError, DependencyUnavailable, IndexDamaged
-from lifestream.lexical import content_words
+from lifestream.lexical import content_words, name_key
 from lifestream.models import Filters, IndexedRecording, Passage, Utterance
 from lifestream.vectors import Candidates
 from lifestream.vectors.snapshots import Snapshots, StaleWrite
 
 MANIFEST = "manifest.json"
 WRITE_ATTEMPTS = 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 # Keys are lists of names, casefolded, to filter by.
 _SCHEMA = """
 CREATE TABLE recordings (
-    recording_id TEXT PRIMARY KEY, title TEXT NOT NULL, media_key TEXT, recorded_at REAL, tags TEXT NOT NULL,
+    recording_id TEXT PRIMARY KEY, title TEXT NOT NULL, media_key TEXT, recorded_at INTEGER, tags TEXT NOT NULL,
     tag_keys TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE passages (
@@ -213,7 +215,7 @@ class _Index:
             if row:
                 recording_id, ordinal, sentences, title, media_key, recorded_at, tags = row
                 passage = Passage(recording_id, ordinal, tuple(Utterance(*fields) for fields in json.loads(sentences)))
-                instant = None if recorded_at is None else datetime.fromtimestamp(recorded_at, UTC)
+                instant = None if recorded_at is None else _EPOCH + recorded_at * _MICROSECOND
                 found.append(
                     (passage, IndexedRecording(recording_id, title, media_key, instant, tuple(json.loads(tags))))
                 )
@@ -232,17 +234,17 @@ class _Index:
             if wanted:
                 marks = ", ".join("?" * len(wanted))
                 conditions.append(f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value IN ({marks}))")
-                values.extend(name.casefold() for name in wanted)
+                values.extend(name_key(name) for name in wanted)
 
         among("recording_id", filters.recording_ids)
         any_of("tag_keys", filters.tags)
         any_of("speaker_keys", filters.speakers)
         if filters.recorded_from:
             conditions.append("recorded_at >= ?")
-            values.append(filters.recorded_from.timestamp())
+            values.append(_microseconds(filters.recorded_from))
         if filters.recorded_to:
             conditions.append("recorded_at <= ?")
-            values.append(filters.recorded_to.timestamp())
+            values.append(_microseconds(filters.recorded_to))
         if not conditions:
             return np.ones(len(self._passage_ids), dtype=np.bool_)
         passing = "SELECT row FROM passages JOIN recordings USING (recording_id) WHERE " + " AND ".join(conditions)
@@ -289,7 +291,7 @@ def _insert(
             recording.recording_id,
             recording.title,
             recording.media_key,
-            recording.recorded_at.timestamp() if recording.recorded_at else None,
+            _microseconds(recording.recorded_at) if recording.recorded_at else None,
             json.dumps(recording.tags),
             _keys(recording.tags),
         ),
@@ -325,5 +327,10 @@ def _forget(database: sqlite3.Connection, recording_id: str) -> bool:
     return True
 
 
+def _microseconds(instant: datetime) -> int:
+    """Since 1970, and exact: as seconds in a float the last of the year 9999 would be the year 10000."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
 def _keys(names: Sequence[str]) -> str:
-    return json.dumps([name.casefold() for name in names], ensure_ascii=False)
+    return json.dumps([name_key(name) for name in names], ensure_ascii=False)
