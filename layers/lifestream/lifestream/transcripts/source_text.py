@@ -11,7 +11,7 @@ from lifestream.errors import UnusableRecording
 from lifestream.media import MAX_TRANSCRIPT_BYTES
 from lifestream.models import Timing, Transcript, Utterance
 
-# More than any file of the million words that can be indexed; the worst file within them takes 1 GB to read.
+# More than any file of the million words that can be indexed; the worst file within them takes half a GB to read.
 MAX_UTTERANCES = 150_000  # cues, segments, lines
 MAX_LINES = 750_000  # a cue is a number, a time line, two lines of words and a blank one
 MAX_WORDS = 1_000_000  # where a file has a time for each word
