@@ -54,6 +54,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "POWERTOOLS_TRACE_DISABLED": "true",
         "LIFESTREAM_EMBEDDER": "hashing",
         "LIFESTREAM_INDEX_REFRESH_S": "0",
+        # Bags of words are further from a question than the model's vectors are.
+        "LIFESTREAM_ANSWER_MIN_SCORE": "0.15",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)

@@ -14,8 +14,8 @@ class OneRequestAtATime:
         self._turn = Lock()
 
     def __getattr__(self, name: str) -> Any:
-        def request(**parameters: object) -> Any:
+        def request(*arguments: object, **parameters: object) -> Any:
             with self._turn:
-                return getattr(self._s3, name)(**parameters)
+                return getattr(self._s3, name)(*arguments, **parameters)
 
         return request

@@ -401,9 +401,6 @@ class StoreOutOfReach:
     def candidates(self, vector: Any, question: str, filters: Filters) -> Candidates:
         raise DependencyUnavailable("index", "down")
 
-    def read(self, passage_ids: Sequence[str]) -> list[tuple[Passage, IndexedRecording]]:
-        raise DependencyUnavailable("index", "down")
-
 
 @pytest.mark.parametrize(("last_try", "status"), [(False, "queued"), (True, "failed")])
 def test_a_store_out_of_reach_ends_the_try(stack: Stack, last_try: bool, status: str) -> None:

@@ -212,16 +212,16 @@ def test_the_question_comes_back_as_it_was_understood(stack: Stack) -> None:
 
 def test_a_damaged_index_is_an_error_and_never_an_empty_list(stack: Stack) -> None:
     stack.add("notes.txt", "We launch on the third of June.")
-    (snapshot,) = [
+    (segment,) = [
         entry["Key"]
-        for entry in stack.s3.list_objects_v2(Bucket=BUCKET, Prefix="index/")["Contents"]
-        if "manifest" not in entry["Key"]
+        for entry in stack.s3.list_objects_v2(Bucket=BUCKET, Prefix="index/segments/")["Contents"]
+        if entry["Key"].endswith(".segment")
     ]
-    stack.s3.put_object(Bucket=BUCKET, Key=snapshot, Body=b"not what was written")
+    stack.s3.put_object(Bucket=BUCKET, Key=segment, Body=b"not what was written")
     response = ask_cold(stack)
     assert response["statusCode"] == 500
     assert response["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
-    assert Path(snapshot).name in response["json"]["detail"]
+    assert Path(segment).name in response["json"]["detail"]
 
 
 def test_an_index_of_another_embedder_is_a_configuration_error(stack: Stack) -> None:
@@ -277,10 +277,10 @@ def test_a_broken_index_is_said_so_by_a_function_that_warms_up(stack: Stack, mon
     settings.cache_clear()
     assert settings().in_lambda
     manifest = json.loads(stack.s3.get_object(Bucket=BUCKET, Key="index/manifest.json")["Body"].read())
-    stack.s3.put_object(Bucket=BUCKET, Key=f"index/{manifest['snapshot']}", Body=b"damaged")
+    stack.s3.put_object(Bucket=BUCKET, Key=f"index/{manifest['segments'][0]['name']}", Body=b"damaged")
     response = stack.call("query", "POST", "/api/v1/query", {"query": "When is the launch?"})
     assert response["statusCode"] == 500
-    assert manifest["snapshot"] in response["json"]["detail"]
+    assert manifest["segments"][0]["name"] in response["json"]["detail"]
 
 
 @pytest.mark.parametrize("question", ["How are you?", "What is it about?"])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lifestream.answers import PASSAGES_READ, SENTENCES_QUOTED, ExtractiveAnswerer, Questions
 from lifestream.embeddings import HashingEmbedder, Vectors
 from lifestream.models import Answer, AnswerMode, AnswerStatus, Filters, Hit, IndexedRecording, Passage, Utterance
-from lifestream.vectors import Candidates
+from lifestream.vectors import Candidates, Word
 
 EMBEDDER = HashingEmbedder()
 NOT_FOUND = Answer(AnswerStatus.NOT_FOUND, AnswerMode.EXTRACTIVE)
@@ -165,18 +165,13 @@ class OnePassageStore:
 
     def candidates(self, vector: NDArray[np.float32], question: str, filters: Filters) -> Candidates:
         return Candidates(
-            passage_ids=[self._hit.passage.passage_id],
-            recording=np.zeros(1, dtype=np.int32),
-            ordinal=np.zeros(1, dtype=np.int32),
+            adjacent=np.zeros(1, dtype=np.bool_),
             allowed=np.ones(1, dtype=np.bool_),
             cosine=np.ones(1, dtype=np.float32),
-            holds=np.ones((1, 1), dtype=np.bool_),
-            word_weights=np.ones(1, dtype=np.float32),
+            words=[Word(np.zeros(1, dtype=np.int64), 1)],
+            voices=None,
+            read=lambda rows: [(row, self._hit.passage, self._hit.recording) for row in rows],
         )
-
-    def read(self, passage_ids: Sequence[str]) -> list[tuple[Passage, IndexedRecording]]:
-        assert list(passage_ids) == [self._hit.passage.passage_id]
-        return [(self._hit.passage, self._hit.recording)]
 
 
 class RecordingAnswerer:
@@ -200,7 +195,7 @@ def test_a_question_is_searched_and_then_answered() -> None:
     assert [found.passage.passage_id for found in reply.hits] == ["a-0"]
     assert reply.hits[0].score == 1
     assert reply.answer == NOT_FOUND
-    assert reply.embedding_tokens == 4
+    assert reply.embedding_tokens == 3  # of what is asked about
     assert min(reply.embed_ms, reply.search_ms, reply.answer_ms) >= 0
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lifestream.embeddings import Embedder
 from lifestream.lexical import content_words, name_key, words_of
 from lifestream.models import Answer, AnswerMode, AnswerStatus, Citation, Filters, Hit, Utterance
-from lifestream.search import DENSE_WEIGHT, search
+from lifestream.search import DENSE, search
 from lifestream.vectors import VectorStore
 
 # docs/decisions.md says how these were chosen.
@@ -116,7 +116,7 @@ class ExtractiveAnswerer:
         share = np.array([sum(weight[word] for word in words) for words in held]) / (sum(weight.values()) or 1)
         length = np.array([min(1, len(words_of(s.text)) / FULL_SENTENCE_WORDS) for s in sentences])
         asked = np.array([0.5 if sentence.text.endswith("?") else 1 for sentence in sentences])
-        worth: NDArray[np.float32] = (DENSE_WEIGHT * cosine + (1 - DENSE_WEIGHT) * share) * length * asked
+        worth: NDArray[np.float32] = (DENSE * cosine + (1 - DENSE) * share) * length * asked
         return worth
 
 

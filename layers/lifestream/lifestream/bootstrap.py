@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lifestream.recordings import Recordings
     from lifestream.storage import RecordingFiles
     from lifestream.uploads import Uploads
-    from lifestream.vectors import VectorStore
-    from lifestream.vectors.snapshots import Snapshots
+    from lifestream.vectors.embedded import EmbeddedStore
+    from lifestream.vectors.objects import Objects
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -68,10 +68,10 @@ def embedder() -> Embedder:
 
 
 @cache
-def store() -> VectorStore:
+def store() -> EmbeddedStore:
     from lifestream.vectors.embedded import EmbeddedStore
 
-    return EmbeddedStore(_snapshots(), embedder().identity, embedder().dimension, settings().index_refresh_s)
+    return EmbeddedStore(_index_objects(), embedder().identity, embedder().dimension, settings().index_refresh_s)
 
 
 @cache
@@ -106,14 +106,14 @@ def warm_up_query() -> None:
             questions().ask("Is anybody there?", Filters(), top_k=1, min_score=0, with_answer=False)
 
 
-def _snapshots() -> Snapshots:
-    from lifestream.vectors.snapshots import FolderSnapshots, S3Snapshots
+def _index_objects() -> Objects:
+    from lifestream.vectors.objects import FolderObjects, S3Objects
 
     if settings().sample_mode:
-        return FolderSnapshots(Path(tempfile.mkdtemp(prefix="lifestream-samples-")))
+        return FolderObjects(Path(tempfile.mkdtemp(prefix="lifestream-samples-")))
     if settings().index_folder:
-        return FolderSnapshots(Path(settings().index_folder))
-    return S3Snapshots(aws().s3(), settings().required("bucket"))
+        return FolderObjects(Path(settings().index_folder))
+    return S3Objects(aws().s3(), settings().required("bucket"))
 
 
 def _index_samples() -> None:

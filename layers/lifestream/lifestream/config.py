@@ -49,7 +49,7 @@ class Settings:
             index_folder=environ.get("LIFESTREAM_INDEX_FOLDER", ""),
             index_refresh_s=_number(environ, "LIFESTREAM_INDEX_REFRESH_S", default=5, low=0, high=3600),
             max_receive_count=_whole_number(environ, "LIFESTREAM_MAX_RECEIVE_COUNT", default=5, low=1, high=1000),
-            answer_min_score=_number(environ, "LIFESTREAM_ANSWER_MIN_SCORE", default=0.26, low=0, high=1),
+            answer_min_score=_number(environ, "LIFESTREAM_ANSWER_MIN_SCORE", default=0.24, low=0, high=1),
             in_lambda=bool(environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")),
             sample_mode=environ.get("AWS_SAM_LOCAL") == "true" and not environ.get("LIFESTREAM_AWS_ENDPOINT_URL"),
         )

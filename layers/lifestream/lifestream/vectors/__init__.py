@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +12,46 @@ from numpy.typing import NDArray
 from lifestream.embeddings import Vectors
 from lifestream.models import Filters, IndexedRecording, Passage
 
+Rows = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Word:
+    """A word of the question, or a phrase that stands in quotes there: the candidates' `rows` that hold it, and its
+    `weight`, its idf over the whole store, also where it stands nowhere. A row may be repeated."""
+
+    rows: Rows
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voices:
+    """Where those speak whom the question names: `rows`, each once, and the share of each passage's words, in [0, 1],
+    that are theirs."""
+
+    rows: Rows
+    shares: NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """How near passages are to a question: columns of one length, a row for each passage, ordered by recording and
-    ordinal, so that what is next in time is in the next row.
+    """How near passages are to a question: columns of one length, a row for each passage; those of one recording stand
+    together, in order of time. Recordings that do not pass the filters may be left out.
 
-    `recording` numbers the recordings, `ordinal` the passages within one. `allowed` says which passages pass the
-    filters; the others are here because their neighbours may borrow from them. `cosine` is with the question's
-    vector, in [-1, 1]. `holds` has a column for each word of the question that is worth looking for, `word_weights`
-    its idf over the whole store, also for words that stand nowhere.
+    `adjacent` says of each row whether the next one is the next passage of the same recording; it ends with False.
+    `allowed` says which passages pass the filters; others are here because their neighbours borrow from them.
+    `cosine` is with the question's vector, in [-1, 1]. `voices` is None where the question names nobody.
+
+    `read` gives the passages of some rows, in the order asked for, of the same version of the store as the columns;
+    one that can no longer be had is left out.
     """
 
-    passage_ids: Sequence[str]
-    recording: NDArray[np.int32]
-    ordinal: NDArray[np.int32]
+    adjacent: NDArray[np.bool_]
     allowed: NDArray[np.bool_]
     cosine: NDArray[np.float32]
-    holds: NDArray[np.bool_]
-    word_weights: NDArray[np.float32]
+    words: Sequence[Word]
+    voices: Voices | None
+    read: Callable[[Sequence[int]], list[tuple[int, Passage, IndexedRecording]]]
 
 
 class VectorStore(Protocol):
@@ -47,8 +68,4 @@ class VectorStore(Protocol):
 
     def candidates(self, vector: NDArray[np.float32], question: str, filters: Filters) -> Candidates:
         """The store's passages, with how near each is to the question's vector and words."""
-        ...
-
-    def read(self, passage_ids: Sequence[str]) -> list[tuple[Passage, IndexedRecording]]:
-        """The passages with these ids, in this order; one that has been deleted since is left out."""
         ...

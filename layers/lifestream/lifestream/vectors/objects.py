@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
@@ -28,7 +36,13 @@ class Blob:
     etag: str
 
 
-class Snapshots(Protocol):
+@dataclass(frozen=True, slots=True)
+class Listed:
+    name: str
+    age_s: float
+
+
+class Objects(Protocol):
     """Named objects. Every method raises DependencyUnavailable where the store does not answer."""
 
     def read(self, name: str) -> Blob | None:
@@ -39,7 +53,17 @@ class Snapshots(Protocol):
         """None where the object still has this etag. Raises IndexDamaged where it is gone."""
         ...
 
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Path | None]:
+        """A file of this machine with the object's bytes, for as long as the block lasts; None where there is no such
+        object. It must not be written to; who opens it may go on reading after the block."""
+        ...
+
     def write(self, name: str, content: bytes) -> None: ...
+
+    def write_file(self, name: str, path: Path) -> None:
+        """Write what the file at `path` holds, without holding it in memory."""
+        ...
 
     def replace(self, name: str, content: bytes, etag: str | None) -> Blob:
         """Write if the object still has `etag` (None: if there is none), in one step. Raises StaleWrite."""
@@ -49,12 +73,16 @@ class Snapshots(Protocol):
         """Nothing happens where the object is gone already."""
         ...
 
+    def list(self, prefix: str) -> list[Listed]:
+        """Every object whose name starts with `prefix`, with the seconds since it was written."""
+        ...
+
 
 def _gone(name: str) -> IndexDamaged:
     return IndexDamaged(f"{name} of the index is missing.")
 
 
-class FolderSnapshots:
+class FolderObjects:
     """Files in a folder, made on the first write; a lock file makes the conditional write one step."""
 
     def __init__(self, folder: Path) -> None:
@@ -73,12 +101,30 @@ class FolderSnapshots:
             raise _gone(name)
         return None if blob.etag == etag else blob
 
-    def write(self, name: str, content: bytes) -> None:
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Path | None]:
         path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.{uuid4().hex}")
-        beside.write_bytes(content)
-        beside.replace(path)
+        # A name of its own, so that nobody removes it between two looks at it.
+        mine = path.with_name(f"{path.name}.{uuid4().hex}")
+        try:
+            # The second name has the file's age, and whoever collects what is old and not in force would remove it.
+            os.utime(path)
+            os.link(path, mine)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            yield mine
+        finally:
+            mine.unlink()
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._beside(name) as beside:
+            beside.write_bytes(content)
+
+    def write_file(self, name: str, path: Path) -> None:
+        with self._beside(name) as beside:
+            shutil.copyfile(path, beside)
 
     def replace(self, name: str, content: bytes, etag: str | None) -> Blob:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -93,8 +139,30 @@ class FolderSnapshots:
     def remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
 
+    def list(self, prefix: str) -> list[Listed]:
+        now = time.time()
+        found = []
+        for path in self._folder.rglob("*"):
+            name = path.relative_to(self._folder).as_posix()
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                if name.startswith(prefix) and path.is_file():
+                    found.append(Listed(name, now - path.stat().st_mtime))
+        return sorted(found, key=lambda listed: listed.name)
 
-class S3Snapshots:
+    @contextmanager
+    def _beside(self, name: str) -> Iterator[Path]:
+        """A file to write that takes the object's name in one step, or is gone where writing it failed."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{uuid4().hex}")
+        try:
+            yield beside
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+class S3Objects:
     """Objects under a prefix of the recordings' bucket. The conditional write is S3's own (If-Match, If-None-Match)."""
 
     def __init__(self, s3: S3Client, bucket: str, prefix: str = "index/") -> None:
@@ -124,9 +192,30 @@ class S3Snapshots:
                     raise _gone(name) from None
                 raise
 
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Path | None]:
+        descriptor, path = tempfile.mkstemp(prefix="lifestream-")
+        try:
+            with calling("S3"), os.fdopen(descriptor, "wb") as file:
+                try:
+                    self._s3.download_fileobj(self._bucket, self._prefix + name, file)
+                except ClientError as error:
+                    if error.response["Error"].get("Code") not in ("404", "NoSuchKey"):
+                        raise
+                    path_or_none = None
+                else:
+                    path_or_none = Path(path)
+            yield path_or_none
+        finally:
+            Path(path).unlink(missing_ok=True)
+
     def write(self, name: str, content: bytes) -> None:
         with calling("S3"):
             self._s3.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
+
+    def write_file(self, name: str, path: Path) -> None:
+        with calling("S3"), path.open("rb") as file:
+            self._s3.upload_fileobj(file, self._bucket, self._prefix + name)
 
     def replace(self, name: str, content: bytes, etag: str | None) -> Blob:
         key = self._prefix + name
@@ -146,3 +235,16 @@ class S3Snapshots:
     def remove(self, name: str) -> None:
         with calling("S3"):
             self._s3.delete_object(Bucket=self._bucket, Key=self._prefix + name)
+
+    def list(self, prefix: str) -> list[Listed]:
+        now = datetime.now(UTC)
+        found: list[Listed] = []
+        with calling("S3"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    age_s = (now - entry["LastModified"]).total_seconds()
+                    found.append(Listed(entry["Key"].removeprefix(self._prefix), age_s))
+        return found
