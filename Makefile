@@ -9,6 +9,9 @@ SHARED ?= ../shared
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+BENCH_INSTALLED := $(VENV)/bench-installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	--only-binary=:all:
 WITH_TOOLS := PATH="$(CURDIR)/$(BIN):$$PATH"
 export PYTHONPATH := layers/lifestream
 export SAM_CLI_TELEMETRY := 0
@@ -52,8 +55,13 @@ deploy: build ## deploy into your AWS account, asking for what it needs to know
 	$(WITH_TOOLS) sam deploy --guided
 
 .PHONY: bench
-bench: $(INSTALLED) ## measure retrieval on the evaluation set in SHARED (default ../shared)
-	$(BIN)/python -m tests.bench.retrieval $(SHARED)/eval
+bench: $(BENCH_INSTALLED) ## measure ranking, on the evaluation set in SHARED (default ../shared), and speed
+	$(BIN)/python -m tests.bench.retrieval $(SHARED)/eval/qmsum/val
+	$(BIN)/python -m tests.bench.speed
+
+.PHONY: reindex
+reindex: $(INSTALLED) ## make the deployed index anew (AWS_S3_BUCKET_NAME=, LIFESTREAM_TABLE_NAME=, AWS_REGION=)
+	@$(BIN)/python -m lifestream.reindex
 
 .PHONY: openapi
 openapi: $(INSTALLED) ## write functions/site/openapi.json and docs.html anew, after a change of the contract
@@ -67,9 +75,15 @@ lock: $(INSTALLED) ## resolve every dependency anew, after a change of what is a
 		--constraint layers/lifestream/requirements.txt --constraint layers/engines/requirements.txt \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
 		--output-file requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --group bench --constraint requirements-dev.txt \
+		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock' \
+		--output-file requirements-bench.txt
 
 $(INSTALLED): requirements-dev.txt
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
-		--requirement requirements-dev.txt
+	$(PIP_INSTALL) --requirement requirements-dev.txt
+	@touch $@
+
+$(BENCH_INSTALLED): $(INSTALLED) requirements-bench.txt
+	$(PIP_INSTALL) --requirement requirements-bench.txt
 	@touch $@
