@@ -1,8 +1,8 @@
 """Which segments are in force, agreed on by any number of writers with nothing but conditional writes.
 
-    manifest.json         the segments in force, oldest first; replaced only by whoever read it last (If-Match)
+    manifest.json          the segments in force, oldest first; replaced only by whoever read it last (If-Match)
     segments/<id>.segment  a segment, written once and never changed
-    segments/<id>.json    the ids of its recordings, to find whom a deletion concerns without reading the segment
+    segments/<id>.json     the ids of its recordings, to find what a deletion concerns without reading the segment
 
 A segment counts from the moment at which a manifest names it, so a reader sees a whole version or the one before, and
 a writer that dies leaves at most objects that no manifest names. Every change is one of two: a segment is appended, or
@@ -217,7 +217,7 @@ class SegmentLog:
             raise ConfigurationError(
                 f"The index was made with the embedder {manifest.embedder!r}, and LIFESTREAM_EMBEDDER now gives "
                 f"{self._embedder!r}: vectors of one mean nothing to the other. Set it back, or run "
-                "python -m lifestream.reindex."
+                "make reindex."
             )
         return manifest
 
