@@ -207,27 +207,6 @@ def without(part: str, method: Method) -> Method:
     return ranked
 
 
-def joined(stretches: Sequence[Stretch], method: Method) -> Method:
-    """Hits that follow each other in their recording as one, in the place of the best of them. `stretches` are those of
-    all passages, in order."""
-    row_of = {stretch: row for row, stretch in enumerate(stretches)}
-
-    def ranked(question: str, recording: str | None) -> list[Stretch]:
-        moments: list[list[Stretch]] = []
-        moment_of: dict[int, list[Stretch]] = {}
-        for hit in method(question, recording):
-            row = row_of[hit]
-            beside = [moment_of[at] for at in (row - 1, row + 1) if at in moment_of]
-            moment = next((each for each in beside if each[0].recording == hit.recording), None)
-            if moment is None:
-                moments.append(moment := [])
-            moment.append(hit)
-            moment_of[row] = moment
-        return [stretch for moment in moments for stretch in sorted(moment, key=lambda each: each.start_ms)]
-
-    return ranked
-
-
 def over_http(client: Client, ids: Mapping[str, str]) -> Method:
     """The product's search by a client that knows the HTTP contract alone; `ids` of the recordings by their names."""
     names = {recording_id: name for name, recording_id in ids.items()}

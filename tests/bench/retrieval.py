@@ -39,7 +39,6 @@ from tests.bench.methods import (
     filled_store,
     filters_of,
     in_process,
-    joined,
     lance,
     lance_table,
     lexical,
@@ -136,9 +135,6 @@ def report(evaluation: Evaluation, embedder: Embedder) -> list[str]:
             *(
                 measure(f"LifeStream without {part}", without(part, ours), evaluation)
                 for part in ("neighbours", "what is its own", "the named speaker", "picking out the subject")
-            ),
-            measure(
-                "LifeStream, adjacent hits joined", joined(library.stretches, in_process(library, store)), evaluation
             ),
             measure("LifeStream, in process", in_process(library, store), evaluation),
             measured_over_http(evaluation),

@@ -17,12 +17,10 @@ from tests.bench.methods import (
     dense,
     filled_store,
     in_process,
-    joined,
     lexical,
     stretched,
     without,
 )
-from tests.bench.metrics import Stretch
 from tests.bench.retrieval import (
     OWN_QUESTIONS,
     Evaluation,
@@ -85,13 +83,6 @@ def test_a_part_can_be_left_out_of_the_search(tmp_path: Path) -> None:
     assert len(whole("moss", None)) == 2
     assert len(without("neighbours", whole)("moss", None)) == 1
     assert len(whole("moss", None)) == 2
-
-
-def test_hits_that_follow_each_other_can_be_joined() -> None:
-    a, b = [Stretch("a", at, at + 1) for at in range(5)], Stretch("b", 5, 6)
-    method = joined([*a, b], lambda question, recording: [a[3], a[0], b, a[2], a[4]])
-    # The last of one recording and the first of the next are no neighbours.
-    assert method("moss", None) == [a[2], a[3], a[4], a[0], b]
 
 
 def test_the_table_has_two_columns_for_each_half_of_the_recordings(library: Library, folder: Path) -> None:

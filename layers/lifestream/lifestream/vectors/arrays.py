@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,28 @@ Array = NDArray[Any]
 _ALIGNMENT = 64
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Little-endian, in C order."""
+def write_arrays(path: Path, arrays: Mapping[str, Sequence[Array]]) -> None:
+    """Each array from its pieces, one after the other along the first axis, so that none must be in memory whole.
+
+    Little-endian, in C order.
+    """
     header, at = {}, 0
-    for name, array in arrays.items():
-        header[name] = {"dtype": array.dtype.newbyteorder("<").str, "shape": array.shape, "at": at}
-        at += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+    for name, pieces in arrays.items():
+        shape = (sum(len(piece) for piece in pieces), *pieces[0].shape[1:])
+        header[name] = {"dtype": pieces[0].dtype.newbyteorder("<").str, "shape": shape, "at": at}
+        at += _aligned(sum(piece.nbytes for piece in pieces))
     line = json.dumps(header, separators=(",", ":")).encode()
     with path.open("wb") as file:
-        file.write(line + b" " * (-(len(line) + 1) % _ALIGNMENT) + b"\n")
-        for array in arrays.values():
-            file.write(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
-            file.write(bytes(-array.nbytes % _ALIGNMENT))
+        file.write(line + b" " * (_aligned(len(line) + 1) - len(line) - 1) + b"\n")
+        for pieces in arrays.values():
+            for piece in pieces:
+                file.write(np.ascontiguousarray(piece, dtype=piece.dtype.newbyteorder("<")).data)
+            size = sum(piece.nbytes for piece in pieces)
+            file.write(bytes(_aligned(size) - size))
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

@@ -21,7 +21,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ from lifestream.vectors.segment import (
 FORGET_ATTEMPTS = 50
 _UNDATED = np.iinfo(np.int64).min
 _BLOCK_ROWS = 256
+_SHORT_RUN = 16
 
 
 class EmbeddedStore:
@@ -309,14 +310,21 @@ class _View:
         return cosine
 
     def _vectors(self, rows: Rows | None) -> Iterator[Vectors]:
-        """Of all rows in order, or of some; what must be copied, in blocks that stay in the processor's cache."""
+        """Of all rows in order, or of some, in pieces: what must be copied, in such as stay in the cache."""
         for first, part in self._parts:
             if rows is None:
                 yield part.vectors
                 continue
             low, high = np.searchsorted(rows, (first, first + len(part.rows)))
-            for block in range(low, high, _BLOCK_ROWS):
-                yield part.vectors[rows[block : min(block + _BLOCK_ROWS, high)] - first]
+            inside = rows[low:high] - first
+            ends = [0, *(np.flatnonzero(np.diff(inside) != 1) + 1).tolist(), len(inside)]
+            if len(inside) > _SHORT_RUN * len(ends):
+                # Recordings of some length: each as it lies there.
+                for start, end in pairwise(ends):
+                    yield part.vectors[inside[start] : inside[start] + end - start]
+            else:
+                for block in range(0, len(inside), _BLOCK_ROWS):
+                    yield part.vectors[inside[block : block + _BLOCK_ROWS]]
 
     def _recordings_that_pass(self, filters: Filters) -> NDArray[np.bool_] | None:
         """Of each recording, whether it does; None where all do."""

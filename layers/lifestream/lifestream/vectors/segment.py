@@ -17,7 +17,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -73,42 +73,66 @@ class Inverted:
         distinct = sorted(set(keys))
         number_of = {key: nth for nth, key in enumerate(distinct)}
         numbers = np.fromiter(map(number_of.__getitem__, keys), np.int32, len(keys))
-        return cls._sorted(distinct, numbers, np.array(rows, np.int32), np.array(values, kind))
+        order = np.argsort(numbers, kind="stable")
+        return cls._grouped(distinct, numbers[order], np.array(rows, np.int32)[order], np.array(values, kind)[order])
 
     @classmethod
     def merged(cls, parts: Sequence[Inverted], row_of: Sequence[Numbers]) -> Inverted:
-        """Of several, the rows of each renumbered by `row_of`; what is -1 there is left out."""
-        distinct = sorted(set().union(*(part.keys for part in parts)))
-        number_of = {key: nth for nth, key in enumerate(distinct)}
-        numbers, rows, values = [], [], []
-        for part, renumber in zip(parts, row_of, strict=True):
-            own = np.fromiter(map(number_of.__getitem__, part.keys), np.int32, len(part.keys))
-            renumbered = renumber[part.rows]
-            stay = renumbered >= 0
-            numbers.append(np.repeat(own, np.diff(part.ends, prepend=0))[stay])
-            rows.append(renumbered[stay])
-            values.append(part.values[stay])
-        return cls._sorted(distinct, np.concatenate(numbers), np.concatenate(rows), np.concatenate(values))
+        """Of several, the rows of each renumbered by `row_of`; what is -1 there is left out.
+
+        Under each key the parts' entries follow each other, so each can be put where it belongs without sorting.
+        """
+        parts = [part.renumbered(renumber) for part, renumber in zip(parts, row_of, strict=True)]
+        keys = sorted(set().union(*(part.keys for part in parts)))
+        number_of = {key: nth for nth, key in enumerate(keys)}
+        numbers = [np.fromiter(map(number_of.__getitem__, part.keys), np.int64, len(part.keys)) for part in parts]
+        sizes, spread = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int32)
+        for part, own in zip(parts, numbers, strict=True):
+            sizes[own] += part.sizes
+            spread[own] += part.spread
+        ends = np.cumsum(sizes)
+        rows = np.empty(sizes.sum(), np.int32)
+        values = np.empty(len(rows), parts[0].values.dtype)
+        free = ends - sizes  # under each key, where the next part's entries go
+        for part, own in zip(parts, numbers, strict=True):
+            places = np.repeat((free[own] - (part.ends - part.sizes)).astype(np.int32), part.sizes)
+            places += np.arange(len(places), dtype=np.int32)
+            rows[places], values[places] = part.rows, part.values
+            free[own] += part.sizes
+        return cls(keys, ends, spread, rows, values)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many entries each key has."""
+        return np.diff(self.ends, prepend=0)
+
+    def renumbered(self, row_of: Numbers) -> Inverted:
+        """With each row as `row_of` has it; entries that are -1 there are left out, and keys without any."""
+        rows = row_of[self.rows]
+        stay = rows >= 0
+        if stay.all():
+            return replace(self, rows=rows)
+        numbers = np.repeat(np.arange(len(self.keys), dtype=np.int32), self.sizes)[stay]
+        return self._grouped(self.keys, numbers, rows[stay], self.values[stay])
 
     @classmethod
-    def _sorted(cls, keys: Sequence[str], numbers: Numbers, rows: Numbers, values: Array) -> Inverted:
-        """From entries in any order of their keys' `numbers`; under each key they stay in the order given."""
-        order = np.argsort(numbers, kind="stable")
-        numbers, rows = numbers[order], rows[order]
-        ends = np.cumsum(np.bincount(numbers, minlength=len(keys)))
-        another = (np.diff(numbers, prepend=-1) != 0) | (np.diff(rows, prepend=-1) != 0)
+    def _grouped(cls, keys: Sequence[str], numbers: Numbers, rows: Numbers, values: Array) -> Inverted:
+        """From entries in order of their keys' `numbers`, and of row."""
+        sizes = np.bincount(numbers, minlength=len(keys))
+        another = np.ones(len(rows), dtype=np.bool_)
+        another[1:] = (numbers[1:] != numbers[:-1]) | (rows[1:] != rows[:-1])
         spread = np.bincount(numbers[another], minlength=len(keys)).astype(np.int32)
-        used = spread > 0
+        used = sizes > 0
         kept = [key for key, is_used in zip(keys, used.tolist(), strict=True) if is_used]
-        return cls(kept, ends[used], spread[used], rows, values[order])
+        return cls(kept, np.cumsum(sizes)[used], spread[used], rows, values)
 
-    def arrays(self, name: str) -> dict[str, Array]:
+    def arrays(self, name: str) -> dict[str, list[Array]]:
         return {
-            name: _bytes("\n".join(self.keys)),
-            f"{name}_ends": self.ends,
-            f"{name}_spread": self.spread,
-            f"{name}_rows": self.rows,
-            f"{name}_values": self.values,
+            name: [_bytes("\n".join(self.keys))],
+            f"{name}_ends": [self.ends],
+            f"{name}_spread": [self.spread],
+            f"{name}_rows": [self.rows],
+            f"{name}_values": [self.values],
         }
 
     @classmethod
@@ -140,6 +164,15 @@ class Segment:
         ends = self._arrays["text_ends"]
         return self._arrays["text"][ends[row - 1] if row else 0 : ends[row]].tobytes()
 
+    def text_of(self, run: slice) -> Array:
+        """The text of some rows, one after the other."""
+        ends = self._arrays["text_ends"]
+        return self._arrays["text"][ends[run.start - 1] if run.start else 0 : ends[run.stop - 1]]
+
+    @property
+    def text_lengths(self) -> NDArray[np.int64]:
+        return np.diff(self._arrays["text_ends"], prepend=0)
+
 
 def write_segment(path: Path, recording: IndexedRecording, passages: Sequence[Passage], vectors: Vectors) -> None:
     """A segment of one recording. `vectors` has a row for each passage."""
@@ -155,8 +188,9 @@ def write_segment(path: Path, recording: IndexedRecording, passages: Sequence[Pa
         recordings=[recording],
         recording=np.zeros(len(passages), np.int32),
         ordinal=np.array([passage.ordinal for passage in passages], np.int32),
-        vectors=vectors.astype(np.float16),
-        texts=[text.encode() for text in sentences],
+        vectors=[vectors.astype(np.float16)],
+        text=[_bytes("".join(sentences))],
+        text_lengths=np.array([len(text.encode()) for text in sentences], np.int64),
         words=Inverted.of(words, np.uint16),
         speakers=Inverted.of(spoken, np.float16),
     )
@@ -168,6 +202,8 @@ def merge_segments(path: Path, segments: Sequence[Segment], without: Collection[
     stay = [counts[segment.recording] for segment, counts in zip(segments, counting, strict=True)]
     # What number each recording, and each row, has in the new segment; -1 where it does not count.
     number_of, row_of = _numbered(counting), _numbered(stay)
+    # As they lie there: copied from file to file, never all in memory.
+    runs = [(segment, run) for segment, at in zip(segments, stay, strict=True) for run in _runs(at)]
     _write(
         path,
         recordings=[
@@ -178,8 +214,9 @@ def merge_segments(path: Path, segments: Sequence[Segment], without: Collection[
         ],
         recording=np.concatenate([n[s.recording][at] for s, n, at in zip(segments, number_of, stay, strict=True)]),
         ordinal=np.concatenate([s.ordinal[at] for s, at in zip(segments, stay, strict=True)]),
-        vectors=np.concatenate([s.vectors[at] for s, at in zip(segments, stay, strict=True)]),
-        texts=[s.text(row) for s, at in zip(segments, stay, strict=True) for row in np.flatnonzero(at).tolist()],
+        vectors=[segments[0].vectors[:0], *(segment.vectors[run] for segment, run in runs)],
+        text=[_bytes(""), *(segment.text_of(run) for segment, run in runs)],
+        text_lengths=np.concatenate([s.text_lengths[at] for s, at in zip(segments, stay, strict=True)]),
         words=Inverted.merged([segment.words for segment in segments], row_of),
         speakers=Inverted.merged([segment.speakers for segment in segments], row_of),
     )
@@ -219,8 +256,9 @@ def _write(
     recordings: Sequence[IndexedRecording],
     recording: Numbers,
     ordinal: Numbers,
-    vectors: NDArray[np.float16],
-    texts: Sequence[bytes],
+    vectors: Sequence[NDArray[np.float16]],
+    text: Sequence[Array],
+    text_lengths: NDArray[np.int64],
     words: Inverted,
     speakers: Inverted,
 ) -> None:
@@ -228,15 +266,15 @@ def _write(
         (r.recording_id, r.title, r.media_key, microseconds(r.recorded_at) if r.recorded_at else None, r.tags)
         for r in recordings
     ]
-    arrays: dict[str, Array] = {
-        "recordings": _bytes(json.dumps(fields)),
-        "recording": recording,
-        "ordinal": ordinal,
+    arrays: dict[str, Sequence[Array]] = {
+        "recordings": [_bytes(json.dumps(fields))],
+        "recording": [recording],
+        "ordinal": [ordinal],
         "vectors": vectors,
-        "text": np.frombuffer(b"".join(texts), np.uint8),
-        "text_ends": np.cumsum([len(text) for text in texts], dtype=np.int64),
+        "text": text,
+        "text_ends": [np.cumsum(text_lengths)],
     }
-    write_arrays(path, arrays | words.arrays("words") | speakers.arrays("speakers"))
+    write_arrays(path, {**arrays, **words.arrays("words"), **speakers.arrays("speakers")})
 
 
 def _numbered(marked: Sequence[Marks]) -> list[Numbers]:
@@ -247,6 +285,12 @@ def _numbered(marked: Sequence[Marks]) -> list[Numbers]:
         numbers.append(np.where(marks, np.cumsum(marks) - 1 + first, -1).astype(np.int32))
         first += int(marks.sum())
     return numbers
+
+
+def _runs(marks: Marks) -> list[slice]:
+    """Where marked places follow each other."""
+    edges = np.flatnonzero(np.diff(marks.astype(np.int8), prepend=0, append=0)).tolist()
+    return [slice(first, last) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _shares(passage: Passage) -> Iterator[tuple[str, float]]:
