@@ -136,7 +136,7 @@ def report(evaluation: Evaluation, embedder: Embedder) -> list[str]:
                 measure(f"LifeStream without {part}", without(part, ours), evaluation)
                 for part in ("neighbours", "what is its own", "the named speaker", "picking out the subject")
             ),
-            measure("LifeStream, in process", in_process(library, store), evaluation),
+            measure("LifeStream, in process", ours, evaluation),
             measured_over_http(evaluation),
         ]
         scores = best_scores(library, store, evaluation)
